@@ -238,6 +238,8 @@ async fn start(args: &cli::Serve, collecting: &mut Option<Collecting>) -> Result
     }
     // Two of them would take each other's control plane, versions and history.
     let lock = lock::hold(&config.state_dir)?;
+    // Before telemetry opens the first file with SQLite.
+    wasm_host_capabilities::sqlite::count_memory().map_err(anyhow::Error::msg)?;
     let figures = Figures::default();
     let Collected { telemetry, collecting: begun, intake } = collect(&config, &figures)?;
     let Collecting { pipeline, otlp, .. } = &*collecting.insert(begun);

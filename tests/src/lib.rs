@@ -33,6 +33,7 @@ pub mod redis;
 pub mod registry;
 pub mod seed;
 pub mod rotel;
+pub mod shares;
 pub mod sockets;
 pub mod tls;
 pub mod upstream;

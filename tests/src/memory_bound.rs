@@ -134,7 +134,7 @@ impl Group {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("wasm-host-test-{}-{number}", std::process::id());
-        let (version, top, own) = own_group()?;
+        let (version, top, own) = place_of("memory")?;
         let mut refused = Vec::new();
         for above in own.ancestors().take_while(|folder| folder.starts_with(&top)) {
             match Self::below(&above.join(&name), version, bytes) {
@@ -223,24 +223,32 @@ impl Drop for Group {
     }
 }
 
-/// The version that bounds memory on this machine, the folder of its uppermost group, and that of our own.
-fn own_group() -> Result<(Version, PathBuf, PathBuf), String> {
+/// The folder of our own group of version 1 with this controller.
+pub(crate) fn own_group(controller: &str) -> Result<PathBuf, String> {
+    match place_of(controller)? {
+        (Version::One, _, own) => Ok(own),
+        (Version::Two, ..) => Err(format!("there are no groups of version 1 with '{controller}'")),
+    }
+}
+
+/// The version that has this controller on this machine, the folder of its uppermost group, and that of our own.
+fn place_of(controller: &str) -> Result<(Version, PathBuf, PathBuf), String> {
     let read =
         |file: &str| std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"));
     let mounts = read("/proc/self/mountinfo")?;
     let groups = read("/proc/self/cgroup")?;
-    find(&mounts, &groups)
-        .ok_or_else(|| "no file system of groups with a bound on memory is mounted".to_string())
+    find(controller, &mounts, &groups)
+        .ok_or_else(|| format!("no file system of groups with '{controller}' is mounted"))
 }
 
-fn find(mounts: &str, groups: &str) -> Option<(Version, PathBuf, PathBuf)> {
+fn find(controller: &str, mounts: &str, groups: &str) -> Option<(Version, PathBuf, PathBuf)> {
     // `NUMBER:CONTROLLERS:/PATH`
     let groups: Vec<Vec<&str>> = groups.lines().map(|line| line.splitn(3, ':').collect()).collect();
     let path_of = |is: &dyn Fn(&str) -> bool| {
         let found = groups.iter().find(|fields| is(fields[1]))?;
         found.get(2).copied()
     };
-    let has_memory = |list: &str| list.split(',').any(|controller| controller == "memory");
+    let has_it = |list: &str| list.split(',').any(|one| one == controller);
     let mut second = None;
     for line in mounts.lines() {
         // `ID PARENT DEVICE ROOT MOUNTED-AT OPTIONS ... - TYPE SOURCE OPTIONS`
@@ -253,8 +261,8 @@ fn find(mounts: &str, groups: &str) -> Option<(Version, PathBuf, PathBuf)> {
             top.join(below)
         };
         match kind[0] {
-            "cgroup" if has_memory(kind.get(2)?) => {
-                let own = own(path_of(&has_memory)?);
+            "cgroup" if has_it(kind.get(2)?) => {
+                let own = own(path_of(&has_it)?);
                 return Some((Version::One, top, own));
             }
             "cgroup2" => {

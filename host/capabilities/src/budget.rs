@@ -178,6 +178,12 @@ pub fn hold_for_call(bytes: usize) -> Result<(), Exhausted> {
     CALL.try_with(more).unwrap_or(Ok(()))
 }
 
+/// Have what is held already be given back with the call that is being made, if it counts for one.
+pub fn add_to_call(held: Reservation) {
+    // Outside of a call it is given back at once.
+    let _ = CALL.try_with(|call| call.borrow_mut().merge(held));
+}
+
 /// The account that the call that is being made counts for, for what is held for it later.
 pub fn account() -> Option<Holdings> {
     CALL.try_with(|held| held.borrow().holdings.clone()).ok()
@@ -203,6 +209,13 @@ impl Reservation {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Hold what another one of the same account does, too.
+    fn merge(&mut self, mut other: Self) {
+        if Arc::ptr_eq(&self.holdings.0, &other.holdings.0) {
+            self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+        }
     }
 }
 
@@ -231,6 +244,22 @@ mod tests {
         assert_eq!((all.used(), service.used(), held.bytes()), (50, 50, 50));
         drop(held);
         assert_eq!((all.used(), service.used()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_added_to_a_call_is_given_back_with_it() {
+        let all = Budget::new(1000);
+        let (holdings, other) = (Holdings::new(300, &all), Holdings::new(300, &all));
+        let call = async {
+            add_to_call(holdings.hold(50).unwrap());
+            assert_eq!(holdings.used(), 150);
+            add_to_call(other.hold(50).unwrap());
+            assert_eq!(other.used(), 0);
+            Ok::<_, Panicked>(())
+        };
+        on_account_of(holdings.hold(100).unwrap(), call).await.unwrap();
+        add_to_call(holdings.hold(50).unwrap());
+        assert_eq!(all.used(), 0);
     }
 
     #[test]

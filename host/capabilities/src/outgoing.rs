@@ -28,7 +28,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::budget::{Exhausted, Holdings};
-use crate::caught::caught;
+use crate::caught::answered;
 use crate::context::{RequestContext, Requests, calling_request};
 use crate::header_sets::{Tally, head_bytes, sent_bytes};
 pub use outbound::Outbound;
@@ -103,7 +103,7 @@ async fn send<T: WasiHttpView + 'static>(
         Ok(sending) => sending,
         Err(error) => return Ok(Err(error)),
     };
-    match sent(sending).await {
+    match answered(sending).await {
         Ok(response) => accessor.with(|mut access| {
             let OutgoingView { tally, table, hooks, .. } = view(access.data_mut());
             tally.grow(table, head_bytes(response.headers()))?;
@@ -112,12 +112,6 @@ async fn send<T: WasiHttpView + 'static>(
         }),
         Err(error) => Ok(Err(error_code(&error))),
     }
-}
-
-/// The answer to a request on its way.
-async fn sent(sending: SendFuture) -> Result<HttpResponse, Error> {
-    let answer = caught(sending).await;
-    answer.unwrap_or_else(|panicked| Err(Error::InternalError(Some(panicked.to_string()))))
 }
 
 fn refused(exhausted: Exhausted) -> Error {
@@ -213,11 +207,60 @@ impl WasiHttpHooks for OutgoingHooks {
         let sending = self.request.clone().map(|caller| self.peers.send(caller, request));
         Box::new(async move {
             let mut held = held.map_err(refused)?;
-            let mut response = sent(sending.ok_or(Error::HttpRequestDenied)?).await?;
+            let mut response = answered(sending.ok_or(Error::HttpRequestDenied)?).await?;
             // Until the guest asks for it: then it is counted with what the guest has.
             held.resize(head_bytes(response.headers())).map_err(refused)?;
             response.extensions_mut().insert(Arc::new(held));
             Ok((response, Box::new(async { Ok(()) }) as SentFuture))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::body::full;
+    use crate::budget::Budget;
+    use crate::testing::panics_in_its_body;
+
+    /// Peers that panic: as soon as they are waited for, or in the middle of the answer's body.
+    struct Panicking {
+        in_its_body: bool,
+    }
+
+    impl Peers for Panicking {
+        fn send(&self, _: RequestContext, _: HttpRequest) -> SendFuture {
+            let in_its_body = self.in_its_body;
+            Box::pin(async move {
+                assert!(in_its_body, "on purpose");
+                Ok(http::Response::new(panics_in_its_body()))
+            })
+        }
+    }
+
+    /// What a component of WASI 0.2 has of a call of them.
+    async fn call(in_its_body: bool) -> Result<HttpResponse, Error> {
+        let holdings = Holdings::new(1_000_000, &Budget::new(1_000_000).share(1_000_000));
+        let mut hooks = OutgoingHooks::new(Arc::new(Panicking { in_its_body }), holdings.clone());
+        hooks.set_request(RequestContext::of_host("test"));
+        let request = http::Request::new(full(""));
+        let processed = Box::new(async { Ok(()) });
+        let sent = Box::into_pin(hooks.send_request(request, None, processed)).await;
+        let response = sent.map(|(response, _)| response);
+        assert!(response.is_ok() || holdings.used() == 0, "what was held is not given back");
+        response
+    }
+
+    // Fault (Hosts outside): the host panics in a call of a component, before the answer or in its body | ends the call alone; the panic is in the log | the component's error, which says so | the call
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_of_it_also_in_its_body() {
+        let error = call(false).await.unwrap_err();
+        assert!(format!("{error:?}").contains("failed in the host itself"), "{error:?}");
+        let mut body = call(true).await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert!(format!("{error:?}").contains("failed in the host itself"), "{error:?}");
     }
 }

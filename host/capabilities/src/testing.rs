@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Uri};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use parking_lot::Mutex;
 use wasm_host_system::digest::Digest;
 use wasm_host_telemetry::log::LogRecord;
@@ -12,7 +16,17 @@ use wasm_host_telemetry::span::{Attributes, Kind, Span, Status, Value};
 use wasm_host_telemetry::trace::Trace;
 use wasm_host_telemetry::{Batch, Collector, Telemetry, attributes};
 
+use crate::body::Body;
 use crate::context::{Inbound, RequestContext, Served};
+
+/// A body that panics when it is polled behind its first frame.
+pub(crate) fn panics_in_its_body() -> Body {
+    let frames = stream::unfold(false, |begun| async move {
+        assert!(!begun, "on purpose");
+        Some((Ok(Frame::data(Bytes::from_static(b"begun"))), true))
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
 
 #[derive(Clone, Default)]
 pub(crate) struct Collected(Arc<Mutex<Vec<Span>>>);

@@ -17,6 +17,7 @@ mod orphan;
 mod process;
 mod quota;
 mod reserve;
+mod urgency;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,7 @@ pub async fn start(config: EmbeddedConfig) -> Result<EmbeddedServer, StartError>
     let administrator = process.administrator(&folder, "postgres");
     let guard = Guard::new(folder.home().to_path_buf(), administrator.clone(), all);
     tokio::spawn(guard.watch(stop.clone()));
+    tokio::spawn(urgency::watch(process.running(), stop.clone()));
     let shares = config.shares;
     let (measured, added) = mpsc::channel(shares.len().max(1));
     tokio::spawn(Meter::new(administrator).watch(added, stop.clone()));

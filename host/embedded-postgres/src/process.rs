@@ -37,7 +37,7 @@ pub(super) struct Process {
 /// The server's process at the moment: another one after each restart, none in between. A number
 /// that is kept longer may be another program's by then.
 #[derive(Clone, Debug, Default)]
-struct Running(Arc<Mutex<Option<Pid>>>);
+pub(super) struct Running(Arc<Mutex<Option<Pid>>>);
 
 /// A server that does not accept connections yet. It is told to stop when this is dropped: a start may be given up
 /// at any time.
@@ -129,6 +129,11 @@ impl Process {
         std::mem::forget(self);
     }
 
+    /// Whatever process runs.
+    pub(super) fn running(&self) -> Running {
+        self.running.clone()
+    }
+
     /// Tells whatever process runs when it is called to stop.
     pub(super) fn interrupt(&self) -> impl FnOnce() + Send + 'static {
         let running = self.running.clone();
@@ -156,8 +161,12 @@ impl Running {
         *self.0.lock() = pid;
     }
 
+    pub(super) fn pid(&self) -> Option<Pid> {
+        *self.0.lock()
+    }
+
     fn interrupt(&self) {
-        if let Some(pid) = *self.0.lock() {
+        if let Some(pid) = self.pid() {
             let _ = kill_process(pid, Signal::INT);
         }
     }

@@ -418,3 +418,44 @@ async fn what_a_dump_sets_ends_with_it() {
     assert_eq!(apply(&address, &[first, second]).await.unwrap(), ["sql/a.sql", "sql/b.sql"]);
     assert_eq!(super::tests::text(&address, "select string_agg(a, '') from t").await, "xy");
 }
+
+fn niceness(process: i32) -> i32 {
+    rustix::process::getpriority_process(rustix::process::Pid::from_raw(process)).unwrap()
+}
+
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::time::sleep(limits::POLL).await;
+        }
+    };
+    tokio::time::timeout(limits::START_TIMEOUT, waiting).await.expect(what);
+}
+
+// Fault (Databases): a statement computes in the server of the host's own | its process is less urgent than the host, until it is done | its rows | nothing
+#[tokio::test]
+async fn a_process_that_computes_is_less_urgent_than_the_host_and_one_that_waits_is_not() {
+    let server = server();
+    let address = server.database("computes").await.unwrap();
+    let process = async |sql: &mut PgConnection| -> i32 {
+        let asked = sqlx::raw_sql("select pg_backend_pid()").fetch_one(sql).await;
+        asked.unwrap().try_get(0).unwrap()
+    };
+    let mut waits = PgConnection::connect_with(address.options()).await.unwrap();
+    let mut computes = PgConnection::connect_with(address.options()).await.unwrap();
+    let (waiting, computing) = (process(&mut waits).await, process(&mut computes).await);
+    let endless = tokio::spawn(async move {
+        let endless = sqlx::raw_sql("do $$ begin loop end loop; end $$");
+        (computes.execute(endless).await.map(drop), computes)
+    });
+    until("it is less urgent", || niceness(computing) > 0).await;
+    assert_eq!(niceness(waiting), niceness(0));
+    let cancel = sqlx::query("select pg_cancel_backend($1)").bind(computing);
+    waits.execute(cancel).await.unwrap();
+    let (ended, computes) = endless.await.unwrap();
+    assert!(ended.unwrap_err().to_string().contains("cancel"));
+    if rustix::process::getuid().is_root() {
+        until("it is as urgent as before", || niceness(computing) == niceness(waiting)).await;
+    }
+    drop(computes);
+}

@@ -12,6 +12,11 @@ pub const WORK_TOLD: Duration = Duration::from_millis(1);
 /// microseconds.
 pub const LONG_TURN: Duration = Duration::from_micros(250);
 
+/// Bytes of rows that a turn of a statement brings to a component, below which it is not long, whatever processor time it
+/// took: then that was the machine's, which brings others' packets to their connections in its midst. So many take about a
+/// [`LONG_TURN`].
+pub const LONG_TURN_BYTES: usize = 128 * 1024;
+
 /// One part in this many of a processor may go into long turns for ever. A component that takes less delays others by a single turn
 /// now and then, however long its turns are on a machine that is short of processors or of caches.
 pub const LONG_TURNS_SHARE: u32 = 10;

@@ -71,6 +71,16 @@ pub const RESTART_WAIT_LAST: Duration = Duration::from_secs(30);
 
 // === Running ===
 
+/// How often is looked which of its processes compute.
+pub const COMPUTING_LOOK: Duration = Duration::from_millis(250);
+
+/// Processor time of a process from one look to the next below which it is not asked further: a tenth of a processor.
+pub const COMPUTING_LEAST: Duration = Duration::from_millis(25);
+
+/// Processor time from one wait to the next, on the average from one look to the next, from which on a process computes.
+/// Small statements take some hundred microseconds.
+pub const COMPUTING_TURN: Duration = Duration::from_millis(5);
+
 /// Bytes of the path to the folder of its socket. With the name that the server appends, it must
 /// fit the 107 bytes that systems allow.
 pub const SOCKET_PATH_BYTES: usize = 85;

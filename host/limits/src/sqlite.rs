@@ -16,7 +16,7 @@ pub struct SqliteLimits {
     pub statement_timeout: Duration = "statement-timeout", secs(30), millis(1)..=secs(DAY);
 
     /// Connections at once, of all services together.
-    // Each has a thread and 2 MB of pages; there is one writer at a time anyway.
+    // Each has a thread and `CONNECTION_BYTES`; there is one writer at a time anyway.
     pub connections: usize = "connections", 32, 1..=1000;
 
     /// Time that a statement waits for a connection that is free.
@@ -29,6 +29,10 @@ bounds! {
 
 /// Bytes of one value, and of one row of a table.
 pub const VALUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes that SQLite has for a connection beside all budgets: pages, tables that it knows, usual statements. What is more
+/// counts for the instance that has opened it: rows on their way, what is sorted, temporary tables.
+pub const CONNECTION_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of a statement.
 pub const STATEMENT_BYTES: usize = 1024 * 1024;
@@ -45,7 +49,7 @@ pub const BUSY: Duration = secs(5);
 /// Steps of SQLite's machine between two looks at the time and at who has left. Some tenths of a millisecond.
 pub const STEPS: u32 = 20_000;
 
-/// Columns of a table, and of a result.
+/// Columns of a table, and of a result. A row may have as many values of `VALUE_BYTES` as the budget has room for, twice.
 pub const COLUMNS: usize = 256;
 
 /// Rows that a connection reads before they are taken.

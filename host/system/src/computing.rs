@@ -39,12 +39,21 @@ pub trait Facts: Send + Sync + 'static {
         1
     }
 
+    /// Whether its turns are long only where they handle much, as [`handled`] is told.
+    fn is_judged_by_bytes(&self) -> bool {
+        false
+    }
+
     /// A turn took so long.
     fn took(&self, _turn: Duration) {}
 }
 
-/// Nothing is known.
-impl Facts for () {}
+/// Nothing is known but what is told meanwhile.
+impl Facts for () {
+    fn is_judged_by_bytes(&self) -> bool {
+        true
+    }
+}
 
 /// It is going to have long turns, whenever they come.
 struct Large;
@@ -53,6 +62,22 @@ impl Facts for Large {
     fn is_computing(&self) -> bool {
         true
     }
+}
+
+thread_local! {
+    /// Bytes that the turn under way has handled.
+    static HANDLED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The turn under way has handled so many bytes more.
+pub fn handled(bytes: usize) {
+    HANDLED.set(HANDLED.get().saturating_add(bytes));
+}
+
+/// Whether a turn that ends now may be long. To be asked once for each.
+fn may_be_long(facts: &dyn Facts) -> bool {
+    let handled = HANDLED.take();
+    !facts.is_judged_by_bytes() || handled >= bounds::LONG_TURN_BYTES
 }
 
 /// The process has one set of processors. None: there are to be no threads, or none could be started; tasks then
@@ -264,12 +289,12 @@ impl Turn {
     /// Add it to what is known. Whether the task itself has computed for a good part of a tick, or is heavy by now.
     fn end(self, shared: &mut Shared, began: Instant) -> bool {
         let Shared { weight, facts, suspected, .. } = shared;
-        let now = Instant::now();
+        let (now, may_be_long) = (Instant::now(), may_be_long(&**facts));
         *suspected = facts.is_computing();
         match self {
             Self::ByClock => {
                 facts.took(now - began);
-                if now - began >= bounds::LONG_TURN {
+                if may_be_long && now - began >= bounds::LONG_TURN {
                     weight.suspect(now);
                 }
                 weight.is_heavy(now)
@@ -277,7 +302,9 @@ impl Turn {
             Self::ByProcessor(before) => {
                 let turn = processor_time().saturating_sub(before);
                 facts.took(turn);
-                weight.add(turn, facts.requests(), now);
+                if may_be_long {
+                    weight.add(turn, facts.requests(), now);
+                }
                 facts.is_computing() && turn >= limits::EPOCH_TICK / 2 || weight.is_heavy(now)
             }
         }
@@ -359,7 +386,9 @@ impl Away {
         let ended = threads::on_behalf_of(self.thread, &self.home, || task.poll(cx)).is_ready();
         let (turn, now) = (processor_time().saturating_sub(began), Instant::now());
         shared.facts.took(turn);
-        shared.weight.add(turn, shared.facts.requests(), now);
+        if may_be_long(&*shared.facts) {
+            shared.weight.add(turn, shared.facts.requests(), now);
+        }
         if ended {
             return Poll::Ready(());
         }

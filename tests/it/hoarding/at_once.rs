@@ -8,6 +8,7 @@
 //! the machine itself does meanwhile slows both, and their ratio is worth something.
 
 mod attacks;
+mod measures;
 mod neighbours;
 
 use std::collections::BTreeMap;
@@ -25,9 +26,11 @@ use wasm_host_tests::host::{App, COMPILATION, Host, root};
 use wasm_host_tests::memory_bound::{MemoryBound, Used};
 use wasm_host_tests::postgres::Postgres;
 use wasm_host_tests::seed::Seeded;
+use wasm_host_tests::shares::{Share, USUAL};
 use wasm_host_tests::{PATIENCE, descriptors, handmade, is_long};
 
 use attacks::{Attack, Outcomes, Target};
+use measures::Measures;
 use neighbours::{Neighbours, Phase};
 
 /// What the host may have, with the processes that it starts.
@@ -185,7 +188,10 @@ struct Scene {
     host: Host,
     // Given up after the host.
     bound: MemoryBound,
+    share: Share,
     neighbours: Option<Neighbours>,
+    phase: Phase,
+    measures: Measures,
     target: Arc<Target>,
     /// Where attacks run, with less priority than the host: real attackers have machines of their own.
     attackers: Runtime,
@@ -199,10 +205,11 @@ struct Scene {
 impl Scene {
     async fn of(databases: [&str; 2], models: &str) -> Self {
         descriptors(8000);
-        let bound = MemoryBound::new(BOUND);
+        let (bound, share) = (MemoryBound::new(BOUND), Share::new(USUAL));
         let app = app(databases, models);
         compile(&app).await;
-        let host = app.before(&bound.commands()).serve().await;
+        let commands = format!("{}\n{}", bound.commands(), share.commands());
+        let host = app.before(&commands).serve().await;
         bound.must_hold(host.pid());
         host.keep_log(LOG_END);
         let target = Target {
@@ -222,7 +229,10 @@ impl Scene {
         Self {
             host,
             bound,
+            share,
             neighbours,
+            phase: Phase::Between,
+            measures: Measures::default(),
             target: Arc::new(target),
             attackers,
             told: Arc::default(),
@@ -232,7 +242,11 @@ impl Scene {
         }
     }
 
-    fn begin(&self, phase: Phase) {
+    async fn begin(&mut self, phase: Phase) {
+        let said = self.host.ask("GET", "/metrics", &[], "").await;
+        self.measures.read(said.text(), self.phase);
+        self.measures.look(self.host.pid(), self.phase);
+        self.phase = phase;
         self.neighbours.as_ref().expect("they are asked").begin(phase);
     }
 
@@ -252,6 +266,7 @@ impl Scene {
     /// Panics unless the host lives and its neighbours were answered.
     async fn look(&mut self) {
         self.must_live();
+        self.measures.look(self.host.pid(), self.phase);
         let wrong = self.neighbours.as_ref().expect("they are asked").wrong();
         let resident = self.host.resident_kib_if_it_runs();
         let is_well = wrong.is_empty() && resident.is_some();
@@ -308,7 +323,7 @@ impl Scene {
 
     /// Wait until all is as it was before, and tell everything. Returns the worst ratio.
     async fn end(mut self, before_kib: u64) -> f64 {
-        self.begin(Phase::Between);
+        self.begin(Phase::Between).await;
         self.watch_for(SETTLING).await;
         let begun = Instant::now();
         let host = &self.host;
@@ -319,12 +334,13 @@ impl Scene {
         let kept = kept();
         let measured = self.neighbours.take().expect("they are asked").end();
         let kills = self.bound.kills();
-        println!("{}{}", self.table(), measured.table());
+        println!("{}{}{}", self.table(), measured.table(), self.measures.table());
         println!(
-            "below {}: at most {} MiB, {} MiB of it anonymous; the host had {} MiB before, {} MiB at most, {} MiB at \
+            "below {}, with {}: at most {} MiB, {} MiB of it anonymous; the host had {} MiB before, {} MiB at most, {} MiB at \
              the end, and in calm {:?}; {kills} processes were ended for want of memory; {} answers of neighbours; {} \
              lines of log",
             self.bound,
+            self.share,
             self.most.all >> 20,
             self.most.anonymous >> 20,
             before_kib / 1024,
@@ -361,9 +377,9 @@ async fn note(
 
 /// Each attack once, some at a time.
 async fn in_turn(scene: &mut Scene, attacks: Vec<Attack>) {
-    scene.begin(Phase::Calm);
+    scene.begin(Phase::Calm).await;
     scene.watch_for(Duration::from_secs(2)).await;
-    scene.begin(Phase::Attack);
+    scene.begin(Phase::Attack).await;
     let attacks: Vec<_> = attacks.into_iter().map(Arc::new).collect();
     let strides = attacks.len().div_ceil(AT_ONCE);
     let mut running: Vec<JoinHandle<()>> = Vec::new();
@@ -402,13 +418,13 @@ async fn again_and_again(scene: &mut Scene, attacks: Vec<Attack>, time: Duration
     }
     let begun = Instant::now();
     while begun.elapsed() < time {
-        scene.begin(Phase::Calm);
+        scene.begin(Phase::Calm).await;
         scene.watch_for(CALM).await;
         scene.calm_mib.push(scene.host.resident_kib() / 1024);
-        scene.begin(Phase::Attack);
+        scene.begin(Phase::Attack).await;
         goes_on.store(true, Ordering::SeqCst);
         scene.watch_for(ATTACKED).await;
-        scene.begin(Phase::Between);
+        scene.begin(Phase::Between).await;
         goes_on.store(false, Ordering::SeqCst);
         scene.watch_until(|| running.load(Ordering::SeqCst) == 0).await;
         scene.watch_for(SETTLING).await;
@@ -438,14 +454,13 @@ async fn all_at_once(databases: [&str; 2], attacks: Vec<Attack>) {
 /// The host alone, with its compilers: the server is another machine's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_of_2_gib_outlives_everything_at_once_and_its_neighbours_are_answered() {
-    let postgres = Postgres::start();
-    for database in ["mine", "theirs"] {
-        postgres.sql(&format!("create database {database}"));
-    }
-    let url = |name: &str| {
-        format!("url = \"{}\"", postgres.url().replace("/postgres", &format!("/{name}")))
-    };
-    all_at_once([&url("mine"), &url("theirs")], attacks::all()).await;
+    // That of the attacked is a machine of its own, which takes as little as can be from the host's.
+    let (usual, little) = (Share::new(USUAL), Share::new(USUAL / 100));
+    let (mine, theirs) = (Postgres::start(), Postgres::start());
+    usual.take(mine.pid());
+    little.take(theirs.pid());
+    let url = |server: &Postgres| format!("url = \"{}\"", server.url());
+    all_at_once([&url(&mine), &url(&theirs)], attacks::all()).await;
 }
 
 // Fault (Guests): the same, with databases of the host's own in the container | the same | the same | the same

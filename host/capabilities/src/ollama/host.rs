@@ -25,7 +25,7 @@ use super::{OllamaConfig, json, seen};
 use crate::Capability;
 use crate::backend::{Backend, Host};
 use crate::budget::{Exhausted, Holdings, on_account_of};
-use crate::caught::caught;
+use crate::caught::answered;
 use crate::context::{RequestContext, calling_request};
 use crate::figures::Figure;
 use crate::header_sets::{head_bytes, sent_bytes};
@@ -185,8 +185,8 @@ impl<T: WasiHttpView + 'static> proxy::HostWithStore<T> for Ollama {
         let Some(_place) = holdings.place(caller.cancel()).await else {
             return Ok(Err(Error::Cancelled));
         };
-        let forwarded = caught(server.forward(request, caller)).await;
-        let response = match forwarded.unwrap_or_else(|panicked| Err(panicked.into())) {
+        let forwarded = async { server.forward(request, caller).await };
+        let response = match answered(forwarded).await {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };

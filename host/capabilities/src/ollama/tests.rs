@@ -4,6 +4,7 @@ mod calls;
 mod fallback;
 mod forward;
 mod line;
+mod panics;
 mod scripted;
 mod streams;
 

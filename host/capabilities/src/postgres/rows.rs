@@ -21,6 +21,7 @@ use crate::stream::Parcel;
 use wasm_host_limits::held::GUEST_LARGE_ITEM_BYTES;
 use wasm_host_limits::postgres as limits;
 use wasm_host_system::allocations::{unwatched, within};
+use wasm_host_system::computing::handled;
 
 /// Signals between the statement and what watches over it.
 #[derive(Default)]
@@ -30,6 +31,9 @@ pub(super) struct Halt {
     /// From the statement: a row cannot be handed on, cancel it.
     pub(super) unreadable: CancellationToken,
 }
+
+/// What a value costs beside its bytes, as the time to handle so many more.
+const ROW_VALUE_BYTES: usize = 64;
 
 /// Where rows go.
 pub(super) struct Sink<'a> {
@@ -161,6 +165,7 @@ pub(super) async fn stream(
                 let wire_bytes = wire_size(&row);
                 rows_of_turn += 1;
                 bytes_of_turn += wire_bytes;
+                handled(wire_bytes + row.len() * ROW_VALUE_BYTES);
                 if !sink.wants_rows || halt.stopped.is_cancelled() || refused.is_some() {
                     continue;
                 }

@@ -12,7 +12,6 @@ use wasmtime::{AsContextMut as _, StoreContextMut};
 use super::bindings::sqlite2;
 use super::bindings::sqlite3::{Error, QueryResult, RowResult, Value};
 use super::call::{Call, Refused};
-use crate::budget::hold_for_call;
 use crate::instance::HasInstance;
 use crate::sqlite::Sqlite;
 use crate::sqlite::backend::{self, Output};
@@ -156,8 +155,6 @@ async fn execute(
     let given = bytes.saturating_add(statement.len());
     call.run(given, true, |request| async {
         let output = opened.connection.execute(statement, parameters, request).await?;
-        let bytes = output.rows.iter().flatten().map(backend::Value::size).sum();
-        hold_for_call(bytes).map_err(|full| Error::from(Refused::Busy(full)))?;
         opened.last_insert_rowid.store(output.last_insert_rowid, Ordering::Relaxed);
         opened.changes.store(output.changes, Ordering::Relaxed);
         Ok(output)

@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, oneshot};
 
 use super::backend::{Connection, Error, Output, Value};
 use super::database::File;
+use super::memory::Memory;
 use super::seen::Seen;
+use crate::budget::{Holdings, Reservation, account, add_to_call};
 use crate::context::RequestContext;
 use crate::places::Place;
 use wasm_host_limits::spin::ROWS_BYTES;
@@ -32,12 +34,13 @@ enum OpenState {
     /// It has not been used.
     Closed,
     Open(Box<Open>),
-    /// A statement of it was given up, and with it what transaction it was in.
+    /// A statement of it was given up, or had no memory for a row, and with it what transaction it was in.
     GivenUp,
 }
 
 struct Open {
     connection: SqliteConnection,
+    memory: Arc<Memory>,
     stop: Arc<AtomicBool>,
     last_insert_rowid: i64,
     _place: Place,
@@ -61,7 +64,8 @@ impl Connection for OfGuest {
             let given = parameters.iter().map(Value::size).sum::<usize>();
             let is_large = given > limits::LARGE_ARGUMENT_BYTES;
             let seen = Seen::begin(&request, &statement, self.file.namespace());
-            let executed = execute(self.file.clone(), self.open.clone(), statement, parameters);
+            let (file, open, account) = (self.file.clone(), self.open.clone(), account());
+            let executed = execute(file, open, account, statement, parameters);
             let (mut tell, told) = oneshot::channel();
             // A task of its own: a component that waits for another call as a whole does not poll this one, which has
             // the connection. It ends where nothing waits for it any more.
@@ -74,7 +78,12 @@ impl Connection for OfGuest {
             };
             computing::spawn(task, is_large, self.file.weight());
             let result = match cancel.run_until_cancelled(told).await {
-                Some(Ok(result)) => result,
+                Some(Ok(result)) => result.map(|Answer { output, held }| {
+                    if let Some(held) = held {
+                        add_to_call(held);
+                    }
+                    output
+                }),
                 // Nothing else ends it while it is waited for.
                 Some(Err(_)) => Err(Error::Failed(
                     "the database's driver broke off; the host's log says how".to_owned(),
@@ -87,36 +96,59 @@ impl Connection for OfGuest {
     }
 }
 
+/// What a statement came to, and what is held for its rows.
+struct Answer {
+    output: Output,
+    held: Option<Reservation>,
+}
+
 async fn execute(
     file: File,
     connection: Arc<Mutex<OpenState>>,
+    account: Option<Holdings>,
     statement: String,
     parameters: Vec<Value>,
-) -> Result<Output, Error> {
+) -> Result<Answer, Error> {
     let mut state = connection.lock().await;
-    let mut open = take(&file, &mut state).await?;
+    let mut open = take(&file, &mut state, account.as_ref()).await?;
     // Stops the statement where this future is dropped, too.
     let stop = Stop(Some(open.stop.clone()));
     let _running = file.runs();
     let until = Instant::now() + file.limits().statement_timeout;
-    let output = run(&mut open, statement, parameters, until).await;
+    let rows = Rows { bytes: 0, held: account.map(|account| account.hold_nothing()) };
+    let answer = run(&mut open, rows, statement, parameters, until).await;
     stop.disarm();
-    *state = OpenState::Open(open);
-    output
+    let Some(exhausted) = open.memory.refused() else {
+        *state = OpenState::Open(open);
+        return answer;
+    };
+    // Where the driver has no memory for a row, its thread panics, and then that looks like the end of the rows. Only what
+    // SQLite itself says shows that it is still there.
+    if matches!(&answer, Err(Error::Failed(why)) if why == NO_MEMORY) {
+        *state = OpenState::Open(open);
+    }
+    Err(Error::Failed(exhausted.to_string()))
 }
 
-async fn take(file: &File, state: &mut OpenState) -> Result<Box<Open>, Error> {
+async fn take(
+    file: &File,
+    state: &mut OpenState,
+    account: Option<&Holdings>,
+) -> Result<Box<Open>, Error> {
     match std::mem::replace(state, OpenState::GivenUp) {
         OpenState::Open(open) => Ok(open),
         OpenState::GivenUp => Err(Error::Failed(
-            "a statement of this connection was cancelled, and the connection with it; open another".to_owned(),
+            "a statement of this connection was cancelled or had no memory for a row, and the connection ended with \
+             it; open another"
+                .to_owned(),
         )),
         OpenState::Closed => {
-            let connected = file.connect().await;
+            let connected = file.connect(account).await;
             // One that could not be opened may be tried again.
-            let (connection, place) = connected.inspect_err(|_| *state = OpenState::Closed)?;
+            let (connection, memory, place) =
+                connected.inspect_err(|_| *state = OpenState::Closed)?;
             let (stop, last_insert_rowid) = Default::default();
-            Ok(Box::new(Open { connection, stop, last_insert_rowid, _place: place }))
+            Ok(Box::new(Open { connection, memory, stop, last_insert_rowid, _place: place }))
         }
     }
 }
@@ -141,10 +173,11 @@ impl Drop for Stop {
 
 async fn run(
     open: &mut Open,
+    mut counted: Rows,
     statement: String,
     parameters: Vec<Value>,
     until: Instant,
-) -> Result<Output, Error> {
+) -> Result<Answer, Error> {
     let stop = open.stop.clone();
     let mut handle = open.connection.lock_handle().await.map_err(|error| of(&error, until))?;
     handle.set_progress_handler(limits::STEPS.cast_signed(), move || {
@@ -161,7 +194,6 @@ async fn run(
     let arguments = arguments(parameters)?;
     let query = sqlx::query_with(AssertSqlSafe(statement), arguments);
     let mut rows = open.connection.fetch_many(query);
-    let mut bytes = 0;
     while let Some(item) = rows.try_next().await.map_err(failed)? {
         match item {
             Either::Left(done) => {
@@ -169,20 +201,15 @@ async fn run(
                 output.last_insert_rowid = done.last_insert_rowid();
             }
             Either::Right(row) => {
-                let values = values(&row).map_err(failed)?;
-                bytes += values.iter().map(Value::size).sum::<usize>();
-                if bytes > ROWS_BYTES {
-                    return Err(Error::Failed(format!(
-                        "its rows have more than {ROWS_BYTES} bytes; ask for fewer"
-                    )));
-                }
-                output.rows.push(values);
+                let columns = 0..row.len();
+                let values = columns.map(|column| counted.value(&row, column, failed));
+                output.rows.push(values.collect::<Result<_, _>>()?);
             }
         }
     }
     drop(rows);
     open.last_insert_rowid = output.last_insert_rowid;
-    Ok(output)
+    Ok(Answer { output, held: counted.held })
 }
 
 fn arguments(parameters: Vec<Value>) -> Result<SqliteArguments, Error> {
@@ -200,32 +227,76 @@ fn arguments(parameters: Vec<Value>) -> Result<SqliteArguments, Error> {
     Ok(arguments)
 }
 
-fn values(row: &SqliteRow) -> sqlx::Result<Vec<Value>> {
-    (0..row.len()).map(|column| value(row, column)).collect()
+/// The rows of a statement, each value of which is counted before there is a copy of it.
+struct Rows {
+    bytes: usize,
+    /// For the instance that they are for, if there is one.
+    held: Option<Reservation>,
 }
 
-fn value(row: &SqliteRow, column: usize) -> sqlx::Result<Value> {
-    let raw = row.try_get_raw(column)?;
-    if raw.is_null() {
-        return Ok(Value::Null);
+impl Rows {
+    fn value(
+        &mut self,
+        row: &SqliteRow,
+        column: usize,
+        failed: impl Fn(sqlx::Error) -> Error,
+    ) -> Result<Value, Error> {
+        let raw = row.try_get_raw(column).map_err(&failed)?;
+        if raw.is_null() {
+            return self.hold(0).map(|()| Value::Null);
+        }
+        // Of the value, not of the column: SQLite stores any value in any.
+        match raw.type_info().name() {
+            "INTEGER" => {
+                self.hold(0)?;
+                row.try_get_unchecked(column).map(Value::Integer).map_err(failed)
+            }
+            "REAL" => {
+                self.hold(0)?;
+                row.try_get_unchecked(column).map(Value::Real).map_err(failed)
+            }
+            "TEXT" => {
+                let text: &str = row.try_get_unchecked(column).map_err(failed)?;
+                self.hold(text.len()).map(|()| Value::Text(text.to_owned()))
+            }
+            _ => {
+                let blob: &[u8] = row.try_get_unchecked(column).map_err(failed)?;
+                self.hold(blob.len()).map(|()| Value::Blob { blob: blob.to_owned() })
+            }
+        }
     }
-    // Of the value, not of the column: SQLite stores any value in any.
-    Ok(match raw.type_info().name() {
-        "INTEGER" => Value::Integer(row.try_get_unchecked(column)?),
-        "REAL" => Value::Real(row.try_get_unchecked(column)?),
-        "TEXT" => Value::Text(row.try_get_unchecked(column)?),
-        _ => Value::Blob { blob: row.try_get_unchecked(column)? },
-    })
+
+    /// Hold room for a value of so many bytes.
+    fn hold(&mut self, content: usize) -> Result<(), Error> {
+        self.bytes = self.bytes.saturating_add(size_of::<Value>() + content);
+        computing::handled(size_of::<Value>() + content);
+        if self.bytes > ROWS_BYTES {
+            return Err(Error::Failed(format!(
+                "its rows have more than {ROWS_BYTES} bytes; ask for fewer"
+            )));
+        }
+        let held = self.held.as_mut().map_or(Ok(()), |held| held.resize(self.bytes));
+        held.map_err(|exhausted| Error::Failed(exhausted.to_string()))
+    }
 }
+
+/// What is told of a statement for which SQLite had no memory, where nothing says why.
+const NO_MEMORY: &str = "there is no memory for the statement";
 
 /// What SQLite's own codes mean here. A code has its kind in the lower byte.
 fn of(error: &sqlx::Error, until: Instant) -> Error {
+    const NOMEM: i32 = 7;
+    const IOERR_NOMEM: i32 = 3082;
     const FULL: i32 = 13;
     const INTERRUPTED: i32 = 9;
     const DENIED: i32 = 23;
     let code = error.as_database_error().and_then(|error| error.code());
-    let code = code.and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
-    match code {
+    let code = code.and_then(|code| code.parse::<i32>().ok());
+    if code == Some(IOERR_NOMEM) {
+        return Error::Failed(NO_MEMORY.to_owned());
+    }
+    match code.map(|code| code & 0xff) {
+        Some(NOMEM) => Error::Failed(NO_MEMORY.to_owned()),
         Some(FULL) => Error::Full,
         Some(INTERRUPTED) if Instant::now() >= until => {
             Error::Failed("the statement took longer than 'statement-timeout'".to_owned())

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use tokio::time::timeout;
 
 use super::backend::{Connection, Database, Error};
 use super::connection::OfGuest;
+use super::memory::{Memory, count_memory};
 use super::seen::namespace;
 use super::{Databases, Sqlite, guard};
 use crate::backend::{Backend, Condition, Looked, Pool};
+use crate::budget::Holdings;
 use crate::granted::Granted;
 use crate::places::{Closed, Place, Places, User};
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
@@ -81,8 +81,12 @@ impl File {
         self.weight.clone()
     }
 
-    /// A connection, and its place among those that there may be.
-    pub(super) async fn connect(&self) -> Result<(SqliteConnection, Place), Error> {
+    /// A connection, what SQLite has for it, and its place among those that there may be. What is more than each may
+    /// have is held for `account`.
+    pub(super) async fn connect(
+        &self,
+        account: Option<&Holdings>,
+    ) -> Result<(SqliteConnection, Arc<Memory>, Place), Error> {
         let wait = self.inner.limits.acquire_timeout;
         let place = match self.inner.places.free(self.user) {
             Some(place) => Ok(place),
@@ -99,10 +103,15 @@ impl File {
                 false => format!("all {all} connections to it were in use for {wait} s"),
             }));
         };
-        let opened = self.opened().await;
+        let memory = Memory::new(account);
+        let opened = self.opened(memory.clone()).await;
+        // Nothing is wrong with the file.
+        if let Some(exhausted) = memory.refused().filter(|_| opened.is_err()) {
+            return Err(Error::Failed(exhausted.to_string()));
+        }
         *self.inner.trouble.lock() = opened.as_ref().err().cloned();
         match opened {
-            Ok(connection) => Ok((connection, place)),
+            Ok(connection) => Ok((connection, memory, place)),
             // The text may name the folder, which is for the log alone.
             Err(why) => {
                 tracing::warn!(
@@ -116,29 +125,42 @@ impl File {
         }
     }
 
-    async fn opened(&self) -> Result<SqliteConnection, String> {
+    async fn opened(&self, memory: Arc<Memory>) -> Result<SqliteConnection, String> {
+        let said = |error: sqlx::Error| error.to_string();
+        count_memory()?;
         owned::private_folder(&self.inner.folder).map_err(|error| format!("{error:#}"))?;
-        let mut connection = self.options().connect().await.map_err(|error| error.to_string())?;
-        let handle = connection.lock_handle().await;
-        guard::guard(&mut handle.map_err(|error| error.to_string())?);
+        let mut connection = self.options().connect().await.map_err(said)?;
+        // Before the first of them reads what tables there are, which is a component's doing.
+        guard::count(&mut connection.lock_handle().await.map_err(said)?, memory)?;
+        let pragmas = sqlx::raw_sql(AssertSqlSafe(self.pragmas()));
+        pragmas.execute(&mut connection).await.map_err(said)?;
+        guard::guard(&mut connection.lock_handle().await.map_err(said)?);
         Ok(connection)
     }
 
+    fn pragmas(&self) -> String {
+        let pages = (self.inner.limits.size_bytes / limits::PAGE_BYTES).max(1);
+        [
+            // Before there is a page, or it means nothing. What is deleted makes room again.
+            "auto_vacuum = full",
+            "journal_mode = wal",
+            // What was answered is there after a power cut, too.
+            "synchronous = full",
+            &format!("max_page_count = {pages}"),
+            "journal_size_limit = 0",
+            "trusted_schema = off",
+            // Its files would have no bound, and its memory has one.
+            "temp_store = memory",
+        ]
+        .map(|pragma| format!("pragma {pragma}"))
+        .join("; ")
+    }
+
     fn options(&self) -> SqliteConnectOptions {
-        let limits = &self.inner.limits;
-        let pages = (limits.size_bytes / limits::PAGE_BYTES).max(1);
         SqliteConnectOptions::new()
             .filename(self.inner.folder.join(format!("{}.sqlite", self.inner.name)))
             .create_if_missing(true)
-            // Before there is a page, or it means nothing. What is deleted makes room again.
-            .auto_vacuum(SqliteAutoVacuum::Full)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What was answered is there after a power cut, too.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(limits::BUSY.min(limits.statement_timeout))
-            .pragma("max_page_count", pages.to_string())
-            .pragma("journal_size_limit", "0")
-            .pragma("trusted_schema", "off")
+            .busy_timeout(limits::BUSY.min(self.inner.limits.statement_timeout))
             .thread_name(|_| "sqlite".to_owned())
             .row_buffer_size(limits::ROWS_AHEAD)
             // What is kept prepared is memory that nothing counts.

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 
 use super::backend::{Connection, Database as _, Error, Output, Value};
 use super::database::File;
+use crate::backend::{Backend as _, Condition};
+use crate::budget::{Budget, Holdings, on_account_of};
+use crate::caught::Panicked;
 use crate::context::RequestContext;
 use wasm_host_limits::sqlite::{self as limits, SqliteLimits};
 
@@ -179,7 +182,7 @@ async fn a_client_that_leaves_ends_the_statement_and_gives_back_its_place() {
     let cancel = request.cancel().clone();
     let running = connection.execute(ENDLESS.to_owned(), Vec::new(), request);
     let (ended, ()) = tokio::join!(running, async {
-        while crate::backend::Backend::calls(&file) == 0 {
+        while file.calls() == 0 {
             tokio::task::yield_now().await;
         }
         cancel.cancel();
@@ -230,7 +233,7 @@ async fn no_service_has_the_places_that_are_kept_for_one_that_has_none() {
 #[tokio::test]
 async fn no_statement_is_kept_prepared() {
     let Place { file, .. } = place(SqliteLimits::default());
-    let (mut connection, _place) = file.connect().await.unwrap();
+    let (mut connection, _memory, _place) = file.connect(None).await.unwrap();
     sqlx::query("select 1").execute(&mut connection).await.unwrap();
     assert_eq!(connection.cached_statements_size(), 0);
 }
@@ -245,4 +248,134 @@ async fn rows_beyond_the_bound_are_an_error() {
     let wide = format!("select {}", vec!["1"; limits::COLUMNS + 1].join(", "));
     let refused = run(&file.open(), &wide).await.unwrap_err();
     assert!(refused.to_string().contains("too many columns"), "{refused}");
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// What an instance may have in these tests beside what each connection has.
+const ROOM: usize = 32 * MIB;
+
+fn account(room: usize) -> Holdings {
+    Holdings::new(room, &Budget::new(1024 * MIB).share(1024 * MIB))
+}
+
+/// Run a statement on account of an instance.
+async fn run_for(
+    account: &Holdings,
+    connection: &Arc<dyn Connection>,
+    statement: &str,
+) -> Result<Output, Error> {
+    let call = async { Ok::<_, Panicked>(run(connection, statement).await) };
+    on_account_of(account.hold_nothing(), call).await.unwrap()
+}
+
+/// Wait until nothing is held.
+async fn must_be_given_back(account: &Holdings) {
+    let gone = async {
+        while account.used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("what was held is given back");
+}
+
+/// So many rows of a thousand bytes of chance.
+fn many(rows: usize) -> String {
+    format!(
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit {rows}), \
+         many(bytes) as (select randomblob(1000) from n)"
+    )
+}
+
+// Fault (Databases): a statement of SQLite sorts much, fills a temporary table, or has a row of many large values | what SQLite takes for it counts for the instance, and is refused there | the component's error, which names the key | nothing
+#[tokio::test]
+async fn what_sqlite_takes_for_a_statement_counts_for_its_instance() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let (connection, account) = (file.open(), account(ROOM));
+    let wide = vec!["randomblob(1000000)"; limits::COLUMNS].join(", ");
+    let many = many(100_000);
+    for statement in [
+        format!("select {wide}"),
+        format!("{many} select bytes from many order by bytes"),
+        format!("{many} select count(*) from (select distinct bytes from many)"),
+        format!("create temp table t as {many} select bytes from many"),
+        format!(
+            "{many} select group_concat(hex(substr(bytes, 1, 1))), count(distinct bytes) from many"
+        ),
+    ] {
+        let refused = run_for(&account, &connection, &statement).await.unwrap_err().to_string();
+        let told = format!("more than {ROOM} bytes for one instance");
+        assert!(refused.contains(&told), "{}: {refused}", &statement[statement.len() - 40..]);
+        // What it had taken is there for the next one.
+        run_for(&account, &connection, "select 1").await.unwrap();
+    }
+    drop(connection);
+    must_be_given_back(&account).await;
+}
+
+#[tokio::test]
+async fn what_has_room_is_done_without_a_file() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let (connection, account) = (file.open(), account(ROOM));
+    let fill = format!("create temp table t as {} select bytes from many", many(6_000));
+    run_for(&account, &connection, &fill).await.unwrap();
+    assert!(account.used() > MIB, "{}", account.used());
+    let count = run_for(&account, &connection, "select count(distinct bytes) from t").await;
+    assert_eq!(count.unwrap().rows, [[Value::Integer(6_000)]]);
+    run_for(&account, &connection, "drop table t").await.unwrap();
+    drop(connection);
+    must_be_given_back(&account).await;
+}
+
+// Fault (Databases): there is no memory for the copy of a row of SQLite on its way to the component | the connection ends, and what is open in it is rolled back; another can be opened | the component's error, which says so | the transaction
+#[tokio::test]
+async fn a_row_that_has_no_room_twice_ends_its_connection_and_is_no_end_of_the_rows() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let (connection, account) = (file.open(), account(ROOM));
+    let half = vec!["randomblob(12000000)"; 2].join(", ");
+    let refused = run_for(&account, &connection, &format!("select {half}")).await.unwrap_err();
+    assert!(refused.to_string().contains("for one instance"), "{refused}");
+    let lost = run_for(&account, &connection, "select 1").await.unwrap_err();
+    assert!(lost.to_string().contains("open another"), "{lost}");
+    must_be_given_back(&account).await;
+    run_for(&account, &file.open(), "select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_were_given_count_until_their_call_ends() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let (connection, account) = (file.open(), account(ROOM));
+    let rows = "with recursive n(i) as (select 1 union all select i + 1 from n limit 3) \
+                select zeroblob(1000000) from n";
+    let call = async {
+        let output = run(&connection, rows).await.unwrap();
+        assert_eq!(output.rows.len(), 3);
+        assert!(account.used() >= 3_000_000, "{}", account.used());
+        Ok::<_, Panicked>(())
+    };
+    on_account_of(account.hold_nothing(), call).await.unwrap();
+    drop(connection);
+    must_be_given_back(&account).await;
+    // They have less room than the bound on rows.
+    let (few, connection) = (self::account(2 * MIB), file.open());
+    let refused = run_for(&few, &connection, rows).await.unwrap_err();
+    assert!(refused.to_string().contains("for one instance"), "{refused}");
+}
+
+// Fault (Databases): a component gives its SQLite database so many or so large tables that to know them takes much memory | opening it counts for the instance, and is refused there | the component's error, which names the key | nothing
+#[tokio::test]
+async fn tables_that_take_much_to_know_count_for_what_opens_the_file() {
+    let Place { file, .. } = place(SqliteLimits::default());
+    let connection = file.open();
+    for number in 0..12 {
+        let text = "x".repeat(1_000_000);
+        run(&connection, &format!("create table t{number} (it text default '{text}')"))
+            .await
+            .unwrap();
+    }
+    let (small, large) = (account(MIB), account(ROOM));
+    let refused = run_for(&small, &file.open(), "select 1").await.unwrap_err();
+    assert!(refused.to_string().contains("for one instance"), "{refused}");
+    assert_eq!(file.condition("notes").await, Condition::Up);
+    run_for(&large, &file.open(), "select 1").await.unwrap();
 }

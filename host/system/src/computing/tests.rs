@@ -116,6 +116,16 @@ fn what_others_kept_from_the_processor_for_a_tick_stays() {
 }
 
 /// A task away from home that waits for a timer there. Its `dropped` tells that it was given up.
+#[test]
+fn a_turn_of_a_statement_is_long_only_with_many_bytes() {
+    assert!(!may_be_long(&()));
+    handled(bounds::LONG_TURN_BYTES);
+    assert!(may_be_long(&()));
+    // Those were of the turn before.
+    assert!(!may_be_long(&()));
+    assert!(may_be_long(&Computes::default()));
+}
+
 fn away(home: &Runtime, stop: &'static Stop) -> (Away, std::sync::Weak<()>) {
     let held = Arc::new(());
     let dropped = Arc::downgrade(&held);

@@ -19,6 +19,9 @@ use super::NEIGHBOUR;
 /// Between two requests for the same neighbour.
 const PERIOD: Duration = Duration::from_millis(50);
 
+/// Of the thread that asks, in the steps of `nice`: before everything of the host.
+const URGENT: i32 = -10;
+
 /// A little more than the host has for them, which is to say so itself.
 const PATIENCE: Duration = Duration::from_secs(330);
 
@@ -85,8 +88,13 @@ impl Neighbours {
             seen: Mutex::default(),
         });
         let asking = state.clone();
-        // What attackers do to their own runtime must not look like what the host does to neighbours.
+        // What attackers do to their own runtime must not look like what the host does to neighbours, nor must what this
+        // thread itself waits for a processor: real clients have machines of their own.
         let thread = std::thread::spawn(move || {
+            let thread = Some(rustix::thread::gettid());
+            if let Err(error) = rustix::process::setpriority_process(thread, URGENT) {
+                println!("neighbours are asked by a thread that may wait for a processor: {error}");
+            }
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().unwrap().block_on(ask_all(asking));
         });

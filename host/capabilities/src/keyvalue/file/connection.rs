@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::super::backend::Error;
+use crate::sqlite::count_memory;
 use wasm_host_limits::keyvalue as limits;
 use wasm_host_system::owned;
 
@@ -60,6 +61,8 @@ impl File {
             .pragma("max_page_count", pages.to_string())
             // Values that are gone may have been secrets.
             .pragma("secure_delete", "fast");
+        // What databases of components allocate is counted in the whole process, from its beginning.
+        count_memory().map_err(anyhow::Error::msg)?;
         let mut connection = options.connect().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
         Ok(connection)
