@@ -136,7 +136,7 @@ impl Files {
             return Err(Failure::new(Kind::MethodNotAllowed, "Files are read with GET and HEAD."));
         }
         let Some(relative) = relative(path) else { return Err(no_file(path)) };
-        if let Some(answer) = self.from_memory(request, &relative, in_flight).await? {
+        if let Some(answer) = self.find_in_memory(request, &relative, in_flight).await? {
             return Ok(answer);
         }
         let (folder, named) = (self.folder.clone(), relative.clone());
@@ -163,7 +163,7 @@ impl Files {
     }
 
     /// The answer, if the file is in memory and is still what the path leads to.
-    async fn from_memory<B>(
+    async fn find_in_memory<B>(
         &self,
         request: &Request<B>,
         relative: &Path,

@@ -99,24 +99,26 @@ pub(super) fn add(language: &str, service: &Path) {
                 ),
             ],
         ),
-        "go" => (
-            "helpers.go",
-            "helpers.go",
-            "service.go",
-            &[(
-                "\tswitch request.Method",
-                "\tif isHelped(request) {\n\t\treturn helpers(request, reply)\n\t}\n",
-            )],
-        ),
-        other => panic!("{other} has no such file"),
+        language => {
+            assert_eq!(language, "go", "it has no such file");
+            (
+                "helpers.go",
+                "helpers.go",
+                "service.go",
+                &[(
+                    "\tswitch request.Method",
+                    "\tif isHelped(request) {\n\t\treturn helpers(request, reply)\n\t}\n",
+                )],
+            )
+        }
     };
     let from = root().join("tests/templates/helpers").join(file);
     fs::copy(from, service.join(place)).unwrap();
     let source = service.join(source);
     let mut text = fs::read_to_string(&source).unwrap();
     for (before, added) in edits {
-        let at = text.find(before).unwrap_or_else(|| panic!("{before} is not in\n{text}"));
-        text.insert_str(at, added);
+        assert!(text.contains(before), "{before} is not in\n{text}");
+        text = text.replacen(before, &format!("{added}{before}"), 1);
     }
     fs::write(source, text).unwrap();
     for (number, case) in cases().iter().enumerate() {

@@ -332,7 +332,7 @@ async fn what_has_room_is_done_without_a_file() {
 async fn a_row_that_has_no_room_twice_ends_its_connection_and_is_no_end_of_the_rows() {
     let Place { file, .. } = place(SqliteLimits::default());
     let (connection, account) = (file.open(), account(ROOM));
-    let half = vec!["randomblob(12000000)"; 2].join(", ");
+    let half = ["randomblob(12000000)"; 2].join(", ");
     let refused = run_for(&account, &connection, &format!("select {half}")).await.unwrap_err();
     assert!(refused.to_string().contains("for one instance"), "{refused}");
     let lost = run_for(&account, &connection, "select 1").await.unwrap_err();

@@ -73,7 +73,7 @@ impl Site {
     /// The answer from memory, if there is one now.
     async fn look(&self, request: &Request<()>) -> Option<Response<Body>> {
         let relative = crate::files::relative(request.uri().path()).unwrap();
-        self.files.from_memory(request, &relative, &mut None).await.unwrap()
+        self.files.find_in_memory(request, &relative, &mut None).await.unwrap()
     }
 
     /// The answer from memory, once it is there.
