@@ -42,7 +42,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
     let sending = send(&application, time);
     let serving = serve(&host.address, time);
     let (sent, busy) = tokio::try_join!(sending, serving)?;
-    let memory = host.memory()?;
+    let memory = host.memory()? / 1e6;
     host.stop().await?;
 
     let seconds = time.as_secs_f64();
@@ -58,7 +58,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Vec<Row>> {
             .bar(Bar::AtMost(0.0)),
         calm,
         busy,
-        Row::new("memory after it", "B", vec![memory]),
+        Row::new("memory after it", "MB", vec![memory]),
     ])
 }
 
