@@ -115,7 +115,6 @@ fn what_others_kept_from_the_processor_for_a_tick_stays() {
     assert_eq!(counted.map(|(left, _)| left), Some(None), "no thread has time of its own here");
 }
 
-/// A task away from home that waits for a timer there. Its `dropped` tells that it was given up.
 #[test]
 fn a_turn_of_a_statement_is_long_only_with_many_bytes() {
     assert!(!may_be_long(&()));
@@ -126,6 +125,7 @@ fn a_turn_of_a_statement_is_long_only_with_many_bytes() {
     assert!(may_be_long(&Computes::default()));
 }
 
+/// A task away from home that waits for a timer there. Its `dropped` tells that it was given up.
 fn away(home: &Runtime, stop: &'static Stop) -> (Away, std::sync::Weak<()>) {
     let held = Arc::new(());
     let dropped = Arc::downgrade(&held);
