@@ -384,6 +384,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_file_is_read_once_for_all_services_that_have_it() {
+        let none = CredentialFiles::of(0, |_| None);
+        let registries = Registries::new(RegistriesConfig::default(), none, None);
+        let pulls = Pulls::new(Arc::new(registries), BTreeMap::new());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.wasm");
+        // What failed is read again.
+        assert!(pulls.read(path.clone()).await.is_err());
+        std::fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
+        let read = pulls.read(path.clone()).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(pulls.read(path).await.unwrap().digest, read.digest);
+    }
+
     #[test]
     fn what_another_process_has_pinned_meanwhile_stays() {
         let reference =

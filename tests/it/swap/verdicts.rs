@@ -46,6 +46,17 @@ async fn an_ungranted_import_is_rejected_with_the_line_to_add() {
 }
 
 #[tokio::test]
+async fn a_component_that_another_service_is_granted_is_rejected_all_the_same() {
+    let app = "name = \"swap\"\n[ollama.local]\nurl = \"http://127.0.0.1:1\"\n\
+               [service.granted]\ncomponent = \"$(ollama)\"\nroute = \"/granted\"\nollama = \"local\"\n\
+               [service.app]\ncomponent = \"$(version-one)\"\nroute = \"/\"\n";
+    let host = App::new(app).serve().await;
+    // It is compiled and linked by now, and in use.
+    let told = rejected(&host, std::fs::read(component("ollama")).unwrap()).await;
+    assert!(told.contains("nothing grants it ollama"), "{told}");
+}
+
+#[tokio::test]
 async fn the_verdict_lists_what_a_version_imports_more_and_less() {
     let upstream = Upstream::start(|_| Vec::new()).await;
     let app = App::new(
