@@ -132,7 +132,7 @@ async fn walk(walk: Walk) {
     answers(&host).await;
     if walk.language == "go" {
         // Of the call that was answered with a 500.
-        host.logs("the bucket is not granted to this service").await;
+        host.logs("there is no such bucket").await;
     }
     let first = began.elapsed();
     let saved = match walk.edited {

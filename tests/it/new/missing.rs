@@ -72,8 +72,7 @@ async fn what_a_toolchain_that_is_there_lacks_is_told_with_its_command() {
     let said = bad(&app, 1, &["build", "--app", "shop/wasm-host.toml"]).await;
     let install =
         "`python3 -m venv .venv && .venv/bin/pip install -r services/shop/requirements.txt`";
-    let sentence =
-        format!("ziglang and wasm-tools are not installed; in the application's folder: {install}");
+    let sentence = format!("ziglang is not installed; in the application's folder: {install}");
     assert!(said.contains(&sentence), "{said}");
     // Cargo without what it compiles for.
     script(&programs.path().join("cargo"), "#!/bin/sh\nexit 101\n");
